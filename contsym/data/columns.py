@@ -42,7 +42,7 @@ def usual_names(columns: Collection[str], task: Task | None = None, where: str =
     """The name in ALIASES of each column, also where it differs in case or has spaces around it.
 
     A column that the task names for a field takes the place of all others for it. Raises DataError, which starts with
-    `where`, for two columns of one name.
+    `where`, for two columns of one name that an example needs.
 
     >>> usual_names([" Sentence1", "pairid", "Label", "label"])
     {' Sentence1': 'sentence1', 'pairid': 'pairID', 'label': 'label'}
@@ -50,22 +50,29 @@ def usual_names(columns: Collection[str], task: Task | None = None, where: str =
     usual = {c: c if c in COLUMNS else _BY_LOWER.get(c.strip().lower(), c) for c in columns}
     given = {column: field for field, column in task.columns.items()} if task else {}
     usual = {c: name for c, name in usual.items() if c == name or name not in columns or c in given}
-    if len(set(usual.values())) < len(usual):
-        names = [name for c, name in usual.items() if c not in given]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            both = " and ".join(repr(c) for c, name in usual.items() if name == twice)
-            raise DataError(f"{where}: columns {both} are both {twice!r}; expected one of them")
-    if not task or not task.columns:
+    if task and task.columns:
+        taken = {alias for field in task.columns for alias in ALIASES[field]}
+        usual = {c: given.get(c, name) for c, name in usual.items() if c in given or name not in taken}
+    if len(set(usual.values())) == len(usual):
         return usual
-    taken = {alias for field in task.columns for alias in ALIASES[field]}
-    return {c: given.get(c, name) for c, name in usual.items() if c in given or name not in taken}
+    first: dict[str, str] = {}
+    needed = {
+        *class_names.LABEL_COLUMNS,
+        *(a for f in TEXT_FIELDS[task.inputs if task else "pair"] for a in ALIASES[f]),
+    }
+    for column, name in usual.items():
+        # Of what an example need not have the first counts.
+        if first.setdefault(name, column) != column and name in needed:
+            raise DataError(
+                f"{where}: columns {first[name]!r} and {column!r} are both {name!r}; expected one of them"
+            )
+    return {column: name for name, column in first.items()}
 
 
-def is_left_out(row: Mapping[str, object], task: Task) -> bool:
-    """Whether the task leaves a row out, by a column of `only`."""
+def is_left_out(row: Mapping[str, object], task: Task, columns: Collection[str]) -> bool:
+    """Whether the task leaves a row out, by a column of `only` that is among those of the source."""
     return any(
-        column in row and {str(row[column]), _as_json(row[column])}.isdisjoint(values)
+        column in columns and {str(row.get(column)), _as_json(row.get(column))}.isdisjoint(values)
         for column, values in task.only.items()
     )
 

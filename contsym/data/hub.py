@@ -13,17 +13,17 @@ from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
 from contsym.data.columns import FIELDS, check_named, check_texts, usual_names
 from contsym.data.hub_client import Refused, Repository, Snapshot
-from contsym.data.hub_tables import Split, read_tables
+from contsym.data.hub_tables import table_options
 from contsym.data.part_columns import may_mark, names_of
 from contsym.data.readers import usual_rows
-from contsym.data.schema import FORMS, PARTS, Form, Part, PlacedRow, rows_of
+from contsym.data.schema import FORMS, PARTS, Dataset, Form, Part, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.errors import DataError, first_line, nearest
 from contsym.tasks.schema import Task, option_of
 
 _DATA_FILES = ("*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.txt", "*.arrow", "*.gz", "*.zst")
 """Files that are fetched beside the card; never code."""
-Parts = Mapping[str, Split]
+Parts = Mapping[str, Dataset]
 Alternatives = tuple[tuple[str, ...], ...]
 _CONVERTED = re.compile(r"([^/]+)/(\w+)/\d{4}\.parquet")
 _LOCAL_COPY = "give a local copy as a path"
@@ -225,16 +225,12 @@ def _parts(named: DatasetName) -> Parts:
         )
     snapshot.keep()
     try:
+        options = {**dataset.options, **table_options(snapshot.folder, dataset.options)}
         # From the folder, not by name, to read the files of this commit.
-        if tables := read_tables(snapshot.folder, dataset.options):
-            return tables
-        parts = datasets.load_dataset(str(snapshot.folder), **dataset.options)  # type: ignore[arg-type]
+        return datasets.load_dataset(str(snapshot.folder), **options)  # type: ignore[arg-type]
     except Exception as error:
-        cause = error.__cause__ if isinstance(error.__cause__, DataError) else error
-        reason = first_line(cause, 160).replace(f"{snapshot.folder}/", "")
-        problem = f"hub:{dataset.name} cannot be read ({reason})"
+        problem = f"hub:{dataset.name} cannot be read ({first_line(error, 160)})"
         raise DataError(f"{problem}; name another revision, or {_LOCAL_COPY}") from error
-    return {name: Split(part, part.features) for name, part in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -369,8 +365,8 @@ def _chained(loaded: list[tuple[str, Parts]], task: Task, part: Part) -> Iterato
             yield from _rows(parts[name], f"hub:{dataset}/{name}", task)
 
 
-def _rows(split: Split, source: str, task: Task) -> Iterator[PlacedRow]:
-    part, names = split.rows, class_names.of_features(split.features, task.columns.get("label"))
+def _rows(part: Dataset, source: str, task: Task) -> Iterator[PlacedRow]:
+    names = class_names.of_features(part.features, task.columns.get("label"))
     check_named(source, part.column_names, task)
     usual = usual_names(part.column_names, task, source)
     check_texts(source, usual.values(), part.column_names, task)

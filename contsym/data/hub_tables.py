@@ -1,48 +1,45 @@
-"""CSV and TSV files of a Hub dataset, read as a local copy of them is."""
+"""How `datasets` is to read the CSV and TSV files of a Hub dataset, so that rows and texts are those of a local copy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import csv
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from contsym.data.readers import raw_rows
-from contsym.data.schema import Dataset
 
+def table_options(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Further options of `datasets.load_dataset` for a folder of tables; none for other files.
 
-@dataclass(frozen=True)
-class Split:
-    """A split of a dataset."""
-
-    rows: Dataset
-    features: Any
-    """As the dataset declares them, with the names of classes."""
-
-
-def read_tables(folder: Path, options: Mapping[str, Any]) -> dict[str, Split] | None:
-    """The splits of a dataset of CSV and TSV files, read as those of a local copy are; None for other files.
-
-    pandas, which `datasets` reads them by, takes the text NA for a missing one, and a bare quotation mark in a table with
-    tabs for one that opens.
+    pandas, which reads them, would take the texts NA and None for missing cells, and a bare quotation mark in a table with
+    tabs for one that opens, as MultiNLI and GLUE have them. What the dataset's card says stays.
     """
     import datasets
 
     builder = datasets.load_dataset_builder(str(folder), **options)
-    files = {str(name): list(map(str, each)) for name, each in (builder.config.data_files or {}).items()}
-    if not files or {Path(path).suffix.lower() for each in files.values() for path in each} - {
-        ".csv",
-        ".tsv",
-    }:
-        return None
-    found = {}
-    for name, paths in files.items():
-        rows = datasets.Dataset.from_generator(_table_rows, gen_kwargs={"paths": paths})
-        found[name] = Split(rows, builder.info.features or rows.features)
+    config: Any = builder.config
+    if not hasattr(config, "keep_default_na"):
+        return {}
+    found: dict[str, Any] = {}
+    if config.keep_default_na and config.na_values is None:
+        found = {"keep_default_na": False, "na_values": [""]}
+    files = [str(path) for paths in (config.data_files or {}).values() for path in paths]
+    if "\t" in (config.delimiter, config.sep) and config.quoting == csv.QUOTE_MINIMAL:
+        found |= {"quoting": csv.QUOTE_NONE} if _has_bare_marks(files, config.encoding) else {}
     return found
 
 
-def _table_rows(paths: Sequence[str]) -> Iterator[dict[str, object]]:
+def _has_bare_marks(paths: Iterable[str], encoding: str | None) -> bool:
+    """Whether cells of tables with tabs begin with a quotation mark and end without one, where no cell has a line break."""
+    is_bare = False
     for path in paths:
-        for _, row in raw_rows(Path(path)):
-            yield row
+        with Path(path).open(encoding=encoding or "utf-8", errors="replace", newline="") as file:
+            n_tabs = None
+            for line in file:
+                n_tabs = line.count("\t") if n_tabs is None else n_tabs
+                if line.count("\t") != n_tabs:
+                    return False
+                if '"' in line:
+                    cells = line.rstrip("\r\n").split("\t")
+                    is_bare |= any(c.startswith('"') and (len(c) == 1 or not c.endswith('"')) for c in cells)
+    return is_bare

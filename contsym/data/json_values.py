@@ -10,21 +10,24 @@ from typing import Any
 _SEPARATOR = re.compile(r"[\s,]*")
 
 
-class RepeatedKey(ValueError):
-    """An object has a key twice: Python would take the last value."""
+class Repeated(dict[str, Any]):
+    """An object with a key that comes twice, of which Python would take the last value."""
+
+    key: str = ""
 
 
-def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these members, for `object_pairs_hook`. Raises RepeatedKey."""
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise RepeatedKey(f"the object has {twice[:40]!r} twice; expected each key once")
-    return found
+    if len(found) == len(pairs):
+        return found
+    twice = Repeated(found)
+    keys = [key for key, _ in pairs]
+    twice.key = next(key for key in keys if keys.count(key) > 1)
+    return twice
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=unrepeated)
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+"""One for all lines: `json.loads` would make another for each."""
 
 
 def reason_of(error: ValueError | RecursionError) -> str:
@@ -49,7 +52,7 @@ def json_values(text: str) -> Iterator[tuple[int, Any]]:
     place = _skip_separators(text, place + is_array)
     while place < len(text) and not (is_array and text[place] == "]"):
         line, counted = line + text.count("\n", counted, place), place
-        value, end = _DECODER.raw_decode(text, place)
+        value, end = DECODER.raw_decode(text, place)
         yield line, value
         place = _skip_separators(text, end)
     if is_array and place >= len(text):

@@ -81,9 +81,13 @@ def parquet_rows(path: Path, names: Collection[str]) -> Iterator[PlacedRow]:
             if twice := next((name for name in columns if columns.count(name) > 1), ""):
                 raise DataError(f"{path}: column {twice!r} is there twice; expected each column once")
             _check_parquet(path, file, columns)
-            flat = [field.name for field in fields if not pa.types.is_nested(field.type)]
+            # Of a list the path of its items.
+            leaves = [file.schema.column(i) for i in range(len(file.schema))]
+            paths = [
+                leaf.path for leaf in leaves if leaf.path.partition(".")[0] in columns or leaf.path in columns
+            ]
         # Repeated values stay in a dictionary until they are checked: written out, a small file may fill the memory.
-        with pq.ParquetFile(path, read_dictionary=flat) as file:
+        with pq.ParquetFile(path, read_dictionary=paths) as file:
             number = 0
             for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
                 _check_batch(path, number, batch)
@@ -124,7 +128,8 @@ def _check_batch(path: Path, number: int, batch: pa.RecordBatch) -> None:
     import pyarrow.compute as pc
 
     n_bytes = 0
-    for column in batch.columns:
+    lists = pa.types.is_list, pa.types.is_large_list
+    for column in (c.flatten() if any(of(c.type) for of in lists) else c for c in batch.columns):
         if not pa.types.is_dictionary(column.type):
             n_bytes += column.nbytes
         elif pa.types.is_string(column.type.value_type) or pa.types.is_binary(column.type.value_type):

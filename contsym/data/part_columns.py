@@ -79,7 +79,7 @@ def names_of(task: Task, part: str, present: Iterable[str]) -> tuple[str, ...]:
 def other_marks(rows: Sequence[Mapping[str, object]], known: Collection[str]) -> MarksOf:
     """A function of a row to its marks by columns outside `known` that may name its part, by a file's first rows.
 
-    Such a column is one in which one of these rows has a part, such as `phase`; flags such as `is_test` are one column
+    Such a column is one in which most of these rows have a part, such as `phase`; flags such as `is_test` are one column
     together, and come last. Only all rows tell whether a column names parts (`split_column.divided`).
     """
     names = dict.fromkeys(name for row in rows for name in row)
@@ -87,9 +87,7 @@ def other_marks(rows: Sequence[Mapping[str, object]], known: Collection[str]) ->
     others = [
         name
         for name in names
-        if name not in known
-        and name not in flags
-        and any(part_of(text) for text in {text_of(row.get(name)) for row in rows})
+        if name not in known and name not in flags and _are_parts([row.get(name) for row in rows])
     ]
     if not flags:
         return lambda row: tuple((name, text_of(row.get(name))) for name in others)
@@ -110,8 +108,13 @@ def may_mark(column: str, values: Sequence[object]) -> bool:
     """Whether a column with these first values may name the part of each row; a list does not name one."""
     if any(isinstance(value, list | dict) for value in values):
         return False
-    is_named = column in PART_COLUMNS or column.strip().lower() in FLAGS
-    return is_named or any(part_of(text) for text in set(map(text_of, values)))
+    return column in PART_COLUMNS or column.strip().lower() in FLAGS or _are_parts(values)
+
+
+def _are_parts(values: Sequence[object]) -> bool:
+    """Whether most of the values that are there name a part."""
+    texts = [text for value in values if (text := text_of(value))]
+    return 2 * sum(part_of(text) is not None for text in texts) > len(texts)
 
 
 def _flag(value: object) -> bool | None:

@@ -20,7 +20,7 @@ from contsym.data.columns import (
     rename,
     usual_names,
 )
-from contsym.data.json_values import RepeatedKey, json_values, reason_of, unrepeated
+from contsym.data.json_values import DECODER, Repeated, json_values, reason_of
 from contsym.data.part_columns import (
     Marks,
     other_marks,
@@ -69,16 +69,9 @@ def usual_rows(
 
     `source_columns` are those of the source where a row has only some of them.
     """
-    named = _with_usual_names(rows, task, source_columns)
-    head: list[PlacedRow] = []
-    problem: DataError | None = None
-    try:
-        head += itertools.islice(named, _HEAD_ROWS)
-    except DataError as error:
-        # The rows before it come first, and may have mistakes of their own.
-        problem = error
+    head, named = _peeked(_with_usual_names(rows, task, source_columns))
     marks_of = other_marks([row for _, row in head], COLUMNS) if head else None
-    for where, row in itertools.chain(head, () if problem else named):
+    for where, row in named:
         renamed = rename(class_names.with_class_names(row, names, where))
         own = renamed.pop("split", None)
         marks: Marks = (own,) if isinstance(own, tuple) else ()
@@ -87,14 +80,34 @@ def usual_rows(
         if marks:
             renamed["split"] = marks
         yield where, renamed
-    if problem:
-        raise problem
+
+
+def _peeked(rows: Iterable[PlacedRow]) -> tuple[list[PlacedRow], Iterator[PlacedRow]]:
+    """The first rows, and all rows; an error behind the first ones is raised behind them, where it was."""
+    rest, head = iter(rows), list[PlacedRow]()
+    problem: DataError | None = None
+    try:
+        for placed in itertools.islice(rest, _HEAD_ROWS):
+            head.append(placed)
+    except DataError as error:
+        problem = error
+
+    def every() -> Iterator[PlacedRow]:
+        yield from head
+        if problem:
+            raise problem
+        yield from rest
+
+    return head, every()
 
 
 def _with_usual_names(
     rows: Iterable[PlacedRow], task: Task | None, source_columns: Collection[str]
 ) -> Iterator[PlacedRow]:
     """The rows that the task does not leave out, under the usual names of their columns."""
+    head, rows = _peeked(rows)
+    # A writer may leave out what a row has no value for.
+    columns_seen = source_columns or dict.fromkeys(column for _, row in head for column in row)
     usual_of: dict[tuple[str, ...], dict[str, str]] = {}
     for where, row in rows:
         columns = tuple(row)
@@ -103,13 +116,13 @@ def _with_usual_names(
             usual = usual_names(columns, task, where)
             all_columns = source_columns or columns
             if task and columns and not usual_of:
-                check_named(where, all_columns, task)
+                check_named(where, columns_seen, task)
             # An empty first row is refused with the others, after the lines behind it were decoded.
             if columns or usual_of:
                 check_texts(where, usual.values(), all_columns, task, _list_of_rows(row))
             if columns and len(usual_of) < MAX_LAYOUTS:
                 usual_of[columns] = usual
-        if task and task.only and is_left_out(row, task):
+        if task and task.only and is_left_out(row, task, columns_seen):
             continue
         yield where, {name: row[column] for column, name in usual.items()}
 
@@ -212,14 +225,18 @@ def _json_lines(path: Path) -> Iterator[PlacedRow]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=unrepeated)
-        except RepeatedKey as error:
-            raise DataError(f"{where}: {error}") from None
+            row = DECODER.decode(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: not JSON ({reason_of(error)}); expected one object per line") from None
         if not isinstance(row, dict):
             raise DataError(f"{where}: a {type(row).__name__}; expected one JSON object per line")
-        yield where, row
+        yield where, _unrepeated(row, where)
+
+
+def _unrepeated(row: dict[str, object], where: str) -> dict[str, object]:
+    if isinstance(row, Repeated):
+        raise DataError(f"{where}: the object has {row.key[:LONGEST_NAME]!r} twice; expected each key once")
+    return row
 
 
 def _json_document(path: Path) -> Iterator[PlacedRow]:
@@ -232,9 +249,8 @@ def _json_document(path: Path) -> Iterator[PlacedRow]:
         for line, row in json_values(text):
             if not isinstance(row, dict):
                 raise DataError(f"{path}:{line}: a {type(row).__name__}; expected JSON objects, one per pair")
-            yield f"{path}:{line}", row
-    except RepeatedKey as error:
-        raise DataError(f"{path}: {error}") from None
+            where = f"{path}:{line}"
+            yield where, _unrepeated(row, where)
     except (ValueError, RecursionError) as error:
         place = f"{path}:{getattr(error, 'lineno', '')}".rstrip(":")
         raise DataError(f"{place}: not JSON ({reason_of(error)}); expected one array of objects") from None
@@ -271,12 +287,25 @@ def _comma_separated(path: Path, separator: str = "") -> Iterator[PlacedRow]:
     separator = separator or (";" if ";" in unquoted and "," not in unquoted else ",")
     lines = (line + "\n" for _, line in _lines(path, MAX_LINE))
     csv.field_size_limit(MAX_LINE)
-    # A space after a comma would make the quotation marks behind it part of the text.
-    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=separator != "\t")
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     try:
-        yield from _with_header((f"{path}:{reader.line_num}", cells) for cells in reader)
+        yield from _with_header(
+            (f"{path}:{reader.line_num}", list(map(_without_space, cells))) for cells in reader
+        )
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: not CSV ({error})") from None
+
+
+def _without_space(cell: str) -> str:
+    """A quoted cell behind a comma and a space, whose quotation marks CSV takes for text.
+
+    >>> _without_space(' "B knows A"'), _without_space(' "never" he said')
+    ('B knows A', ' "never" he said')
+    """
+    if not cell.startswith(' "'):
+        return cell
+    bare = cell.strip()
+    return bare[1:-1].replace('""', '"') if _is_quoted(bare) else cell
 
 
 def _with_header(rows: Iterator[tuple[str, list[str]]]) -> Iterator[PlacedRow]:

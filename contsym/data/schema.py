@@ -156,7 +156,7 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
             else ""
         )
         raise DataError(f"{where}: {problem}; expected {some_of(labels)}{hint}")
-    relation, kind = words_of(row.get("relation")), words_of(row.get("kind"))
+    relation, kind = words_of(row.get("relation")), str(row.get("kind") or "").strip()
     if set(labels) <= set(NLI_LABELS) and (task is None or task.is_nli or task.symmetry):
         kind = _kind_of_relation(str(label), relation, kind, where)
     texts = {

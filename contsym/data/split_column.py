@@ -26,8 +26,15 @@ class Division(NamedTuple):
 def rows_with(division: Division, part: Part, rows: Iterable[PlacedRow]) -> Iterator[PlacedRow]:
     """The rows of one part, without the columns that may name parts."""
     for where, row in rows:
-        if dict(marks_in(row)).get(division.column, "") in division.values[part]:
+        if _value(row, division.column) in division.values[part]:
             yield where, {name: value for name, value in row.items() if name != "split"}
+
+
+def _value(row: Mapping[str, object], column: str) -> str:
+    """The value of a column that names parts; of a usual one that of whichever the row has."""
+    usual = column in PART_COLUMNS
+    found = (value for name, value in marks_in(row) if name == column or (usual and name in PART_COLUMNS))
+    return next(found, "")
 
 
 def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Division | None, list[str]]:
@@ -37,11 +44,16 @@ def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Divisio
     the column names parts and none of them is for training.
     """
     found: dict[str, Counter[str]] = {}
+    usual_names: Counter[str] = Counter()
     n_rows = 0
     for _, row in rows:
         n_rows += 1
         for name, value in marks_in(row):
-            found.setdefault(name, Counter())[value] += 1
+            # Rows may have usual columns of different names: together they are one.
+            usual_names[name] += name in PART_COLUMNS
+            found.setdefault("" if name in PART_COLUMNS else name, Counter())[value] += 1
+    if "" in found:
+        found = {usual_names.most_common(1)[0][0]: found.pop(""), **found}
     for counts in found.values():
         counts[""] += n_rows - counts.total()
     found = {name: +counts for name, counts in found.items()}
@@ -53,10 +65,11 @@ def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Divisio
     notes = [
         f"column {other!r} names parts in some rows only ({_listed(found[other])}) and is not used"
         for other in found
-        # Few columns of another meaning have "train" beside "test".
+        # Few columns of another meaning have "train" beside "test" in most rows.
         if other not in PART_COLUMNS
         and other != column
         and len({part.startswith("train") for part in parts[other].values()}) == 2
+        and 2 * sum(found[other][value] for value in parts[other]) > n_rows
     ]
     if column is None:
         unused = {name: +Counter({v: n for v, n in c.items() if v}) for name, c in found.items()}
@@ -91,9 +104,8 @@ def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Divisio
 
 def _column(found: Mapping[str, Counter[str]], parts: Mapping[str, Mapping[str, str]]) -> str | None:
     """The column that names the parts; None if none does."""
-    usual = [column for column in found if column in PART_COLUMNS and parts[column]]
-    if usual:
-        return max(usual, key=lambda column: found[column].total() - found[column][""])
+    if usual := [column for column in found if column in PART_COLUMNS and parts[column]]:
+        return usual[0]
     whole = [c for c in found if c not in PART_COLUMNS and len(parts[c]) == len(found[c])]
     # One that marks no row for training may have another meaning.
     with_train = (c for c in whole if any(part.startswith("train") for part in parts[c].values()))

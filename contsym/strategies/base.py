@@ -47,9 +47,9 @@ class Strategy:
     wants_head: ClassVar[Head] = "none"
     """The head of the checkpoint to load: "nli" is an NLI classifier if it has one."""
     compares_pairs: ClassVar[bool] = False
-    """Whether the objective compares the pairs of a batch with each other."""
+    """Whether the objective compares the pairs of a batch with each other, also without a memory."""
     keeps_encoder: ClassVar[bool] = False
-    """Whether training leaves the encoder's own weights as they are."""
+    """Whether pairs of a known task are answered by the encoder as it was, although something in it is trained."""
     addons: ClassVar[tuple[type[Any], ...]] = ()
     """The add-ons of a name such as `fine_tune+ewc`; see contsym/strategies/addons."""
     scoring_counts: ClassVar[tuple[str, ...]] = ()
@@ -238,7 +238,7 @@ class Strategy:
         one gives a method that compares the pairs of a batch nothing to learn from."""
         notes = [self.memory.note] if self.memory and self.memory.note else []
         is_alone = self.settings.batch_size == 1 and not any(addon.enlarges_batches for addon in self.addons)
-        if self.trains and self.compares_pairs and is_alone:
+        if self.trains and (self.memory or self.compares_pairs) and is_alone:
             notes.append(
                 "batch_size=1: no pair of a batch can be compared with another, so the encoder learns nothing"
             )

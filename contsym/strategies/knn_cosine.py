@@ -39,8 +39,6 @@ class Similarity(nn.Module):
 
 
 class KnnCosine(Strategy):
-    compares_pairs = True
-
     class Settings(VoteSettings, TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="gap between the cosines of unlike labels")
 

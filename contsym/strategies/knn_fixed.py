@@ -37,8 +37,6 @@ CARD = {
 
 
 class KnnFixed(Strategy):
-    compares_pairs = True
-
     class Settings(VoteSettings, RelationSettings, TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
         metric: Metric = Field("cosine", description="distance of label embeddings; euclidean: at length 1")

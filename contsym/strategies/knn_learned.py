@@ -46,8 +46,6 @@ class LearnedRelation(nn.Module):
 
 
 class KnnLearned(Strategy):
-    compares_pairs = True
-
     class Settings(VoteSettings, TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
 

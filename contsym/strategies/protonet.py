@@ -103,8 +103,6 @@ class PrototypeMemory(VotingMemory):
 
 
 class Protonet(Strategy):
-    compares_pairs = True
-
     class Settings(MemorySettings, RelationSettings, TrainingSettings):
         pass
 

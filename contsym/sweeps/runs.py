@@ -5,6 +5,7 @@ A run is a sweep with one row. Reading a record runs no code and looks no name u
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -107,7 +108,9 @@ class StoredRun:
             name = reading_name(reading.options, reading.settings)
             cells = tuple(cell for cell in self.cells if cell.reading == name)
             seeds = list(dict.fromkeys(cell.seed for cell in cells))
-            config = self.config.model_copy(update={**changes, "seeds": seeds})
+            # Lists, as a record has them.
+            plain = json.loads(json.dumps({**changes, "seeds": seeds}))
+            config = self.config.model_copy(update=plain)
             parts[name] = replace(self, config=config, cells=cells)
         return parts
 

@@ -135,13 +135,13 @@ def test_an_index_that_misses_pairs_is_said(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
     done = contsym_here(
         *(*RUN, *toy_data(tiny_encoder_folder)),
-        *("--shots", "32", "--set", "steps=2", "--no-curve", "--no-audit", "--set", "index=ivf"),
+        *("--shots", "80", "--set", "steps=2", "--no-curve", "--no-audit", "--set", "index=ivf"),
         *("--output", "indexed"),
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr
-    # 4 sqrt(32) is 22.6 lists.
-    assert "! memory index ivf over 32 pairs: 23 of 23 lists are searched" in done.stdout
+    # 4 sqrt(80) is 35.8 lists.
+    assert "! memory index ivf over 80 pairs: 32 of 36 lists are searched" in done.stdout
 
 
 def test_a_run_that_fails_is_stored_as_failed_and_ends_with_the_plugins_line(toy_run, tiny_encoder_folder):

@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from contsym.data.audit import audit
 from contsym.data.schema import file_sha256
 from contsym.data.sources import load_task
 from contsym.data.wikidata.relations import registry
@@ -380,3 +381,22 @@ def _signalled(tmp_path, name):
     process.send_signal(getattr(signal, name))
     _, output = process.communicate(timeout=60)
     return process, output
+
+
+@pytest.mark.parametrize("rule", ["pair", "entity"])
+def test_names_that_differ_as_no_reader_sees_are_one_entity(rule, tmp_path):
+    """In case beyond ASCII, in spaces or in composed letters; the audit compares them so."""
+    variants = [
+        ("Wei\u00df {}", "Weiss {}"),
+        ("San Marco {}", "San\u00a0Marco {}"),
+        ("\u039d\u0399\u039a\u039f\u03a3 {}", "\u03bd\u03b9\u03ba\u03bf\u03c2 {}"),
+    ]
+    facts = []
+    for i in range(90):
+        first = variants[i % 3][i // 3 % 2].format(i // 6)
+        facts.append((first, "P26", f"Partner {i // 6}"))
+        facts.append((f"Parent {i // 6}", "P40", first))
+    built(tmp_path, facts, split=rule, bare=True)
+    data = load_task("wikidata", str(tmp_path / "out"))
+    leaks = {leak.what: leak.n_rows for leak in audit(data).leaks}
+    assert leaks["the same two entities"] == 0 and (rule == "pair" or leaks["one of the entities"] == 0)

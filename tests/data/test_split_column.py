@@ -235,3 +235,23 @@ def test_relation_pairs_keep_to_their_parts_in_both_forms(tmp_path):
 )
 def test_how_parts_are_spelt(value, part):
     assert part_of(value) == part
+
+
+@pytest.mark.parametrize("names", [("split", "partition"), ("split", "Split")])
+def test_usual_columns_of_several_names_are_one(names, tmp_path):
+    """As after joining two files: half of the rows are marked in one column, half in the other."""
+    found = []
+    for i, part in enumerate(["train", "train", "test"] * 40):
+        (plain,) = rows([part], names[i % 2])
+        found.append({**plain, "id": f"p{i}", "premise": f"it rains {i}"})
+    data = load_task("mnli", jsonl(tmp_path / "pairs.jsonl", found))
+    assert sum(data.rows.values()) == 120 and len(data.test) == 40
+    # The same with both columns in every row, one of them empty.
+    both = [{**dict.fromkeys(names), **row} for row in found]
+    assert load_task("mnli", jsonl(tmp_path / "both.jsonl", both)).rows == data.rows
+
+
+def test_texts_that_begin_with_the_name_of_a_part_are_texts(tmp_path):
+    titles = ["Train travel in India", "Test cricket", *(f"Culture in place {i}" for i in range(298))]
+    data = load_task("mnli", jsonl(tmp_path / "pairs.jsonl", rows(titles, "title")))
+    assert not any("title" in note for note in data.notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contsym.data.schema import alike
 from contsym.data.sql import Connection, engine_error, literal, one_row
 from contsym.errors import DataError, first_line
 
@@ -67,8 +68,10 @@ def name_entities(
     sql = f"SELECT count(*), count(label), min(entity) FILTER (label IS NULL) FROM {others}"
     n_other, n_labelled, example = one_row(con, sql)
     are_ids = 2 * n_labelled > n_other
-    # As `alike` in data/schema.py, for names that are compared by SQL.
-    key = r"lower(nfc_normalize(regexp_replace(trim(name), '\s+', ' ', 'g')))" if lexicalised else "opaque"
+    con.create_function("alike", alike, ["VARCHAR"], "VARCHAR")  # type: ignore[list-item, arg-type]
+    # A call of Python for each of millions of names would take longer than all else.
+    plain = r"regexp_full_match(name, '[!-~]+( [!-~]+)*')"
+    key = f"CASE WHEN {plain} THEN lower(name) ELSE alike(name) END" if lexicalised else "opaque"
     con.execute(
         f"""CREATE TABLE entities AS SELECT *, {key} AS key FROM (
         SELECT entity, is_id, CASE WHEN is_id THEN label ELSE entity END AS name,
