@@ -18,7 +18,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "protonet": {"learning_rate": "3e-3"},
     "random_labels": {"learning_rate": "3e-3"},
     "ridge": {},
-    "routed_adapters": {"learning_rate": "3e-3"},
+    "routed_adapters": {"learning_rate": "7e-4"},
     "setfit": {"learning_rate": "3e-3"},
     "slda": {},
     "text_labels": {"learning_rate": "3e-3"},

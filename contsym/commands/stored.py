@@ -154,7 +154,7 @@ def tables_of(
 
     from contsym.commands.views.sweep import failure_lines, readings_report, selection_report, sweep_report
     from contsym.commands.views.tables import Lines
-    from contsym.results.paper_readings import readings_of
+    from contsym.results.paper_readings import are_of_paper, readings_of
     from contsym.results.selection import select
 
     failures = stored.failures(skip)
@@ -167,7 +167,7 @@ def tables_of(
     if not stored.is_sweep:
         answer = run_tables(results, verbose=verbose, run_ids=run_ids)
         return Lines(answer, *notes) if notes else answer
-    if readings := readings_of(stored.results_by_reading(skip)):
+    if are_of_paper(results) and (readings := readings_of(stored.results_by_reading(skip))):
         return Lines(readings_report(readings), *notes)
     if stored.config.select:
         return Lines(selection_report(select(results, stored.varied)), *notes)

@@ -14,7 +14,7 @@ from contsym.config import DEFAULT_TARGET
 from contsym.errors import ContsymError, SettingError
 from contsym.report.comparable import check_comparable
 from contsym.results import store
-from contsym.results.paper_readings import are_of_paper
+from contsym.results.paper_readings import Outcome, are_of_paper, readings_of
 from contsym.results.paper_readings import targets as targets_of
 from contsym.results.reading import amount, is_fixed, shots_label, shots_words
 from contsym.results.schema import SeedResult
@@ -231,6 +231,11 @@ class Collected:
     def is_of_paper(self) -> bool:
         """Whether the tasks, their relations, and at least one of the methods are the paper's."""
         return are_of_paper(self.results)
+
+    @cached_property
+    def outcomes(self) -> list[Outcome]:
+        """What each reading says of the paper's table; empty for other tasks or relations."""
+        return readings_of(self.readings) if self.is_of_paper else []
 
     def units(self, task: str | None = None) -> str:
         """The word for the items of a task, or of all: `pairs` or `texts`, and `examples` where tasks have both."""

@@ -22,7 +22,7 @@ from contsym.report.figures.style import Figure, styles
 from contsym.report.measures import Measures
 from contsym.report.table_formats import Table, file_name, write_tables
 from contsym.report.tables import all_tables
-from contsym.results.paper_readings import readings_of, verdict
+from contsym.results.paper_readings import verdict
 from contsym.results.summary import labels_words, seen_before
 
 REPORT, TABLES, FIGURES = "report.html", "tables", "figures"
@@ -110,7 +110,7 @@ def _sections(measures: Measures) -> list[Section]:
     )
     no_forgetting = "This scenario has one task, so nothing can be forgotten."
     no_trajectory = "These results have no trajectory; --curve measures one."
-    outcomes = readings_of(collected.readings)
+    outcomes = collected.outcomes
     sections = [
         section(
             "answer",

@@ -114,7 +114,7 @@ def readings_of(groups: Mapping[str, Sequence[SeedResult]]) -> list[Outcome]:
     """
     readings = []
     for name, results in groups.items():
-        if not are_of_paper(results):
+        if any(r.tasks != paper.TASKS or r.trained_tasks != paper.TASKS for r in results):
             continue
         of_method = {m.strategy: [r for r in results if r.strategy == m.strategy] for m in paper.METHODS}
         of_method = {strategy: each for strategy, each in of_method.items() if each}

@@ -8,6 +8,7 @@ from scipy.stats import kendalltau
 
 from contsym.results.paper_readings import (
     Outcome,
+    are_of_paper,
     mean,
     nearest,
     readings_of,
@@ -160,4 +161,4 @@ def test_a_reading_of_other_tasks_says_nothing_of_the_papers_table():
     result = make_result().model_copy(update=one_task)
     assert readings_of({"": [make_result()]}) and not readings_of({"": [result]})
     others = {"by_relation": {"wikidata": {"is a colleague of": {"accuracy": 1.0, "n": 40}}}}
-    assert not readings_of({"": [make_result(**others)]})
+    assert are_of_paper([make_result()]) and not are_of_paper([make_result(**others)])

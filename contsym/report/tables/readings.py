@@ -21,7 +21,7 @@ from contsym.report.tables.layout import interval_note, median_note
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import summarise_values
-from contsym.results.paper_readings import Outcome, Tau, in_order, readings_of
+from contsym.results.paper_readings import Outcome, Tau, in_order
 
 TAU_PARTS = ("value", "low", "high")
 
@@ -38,7 +38,7 @@ def samples_table(measures: Measures) -> Table:
     return _table(
         "readings-samples",
         "Samples needed, by reading",
-        readings_of(collected.readings),
+        collected.outcomes,
         SHOTS_PARTS,
         samples,
         lambda reading: reading.tau_samples,
@@ -58,7 +58,7 @@ def forgetting_table(measures: Measures) -> Table:
     return _table(
         "readings-forgetting",
         "Forgetting in points, by reading",
-        readings_of(collected.readings),
+        collected.outcomes,
         SUMMARY_PARTS,
         forgetting,
         lambda reading: reading.tau_forgetting,
