@@ -1,4 +1,7 @@
-"""The output of a build: sentences checked by hand, forms and options, the manifest, and reading it back."""
+"""The output of a build: sentences checked by hand, forms and options, the manifest, and reading it back.
+
+Over 400 lines: one build shows many of its options.
+"""
 
 import itertools
 import json
