@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from contsym.data.schema import alike
-from contsym.data.sql import Connection, engine_error, literal, one_row
+from contsym.data.sql import Connection, engine_error, insert, literal, one_row
 from contsym.errors import DataError, first_line
 
 WIKIDATA_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
@@ -16,6 +16,7 @@ _OTHER_ID = r"\S*[0-9]\S*"
 """An entity with a label that may serve as its own opaque id, since it cannot be read as a name."""
 
 
+_BATCH = 10_000
 UNLABELLED = "triples with an unlabelled id"
 UNKNOWN = "triples with a blank node or a statement for an entity"
 
@@ -68,10 +69,9 @@ def name_entities(
     sql = f"SELECT count(*), count(label), min(entity) FILTER (label IS NULL) FROM {others}"
     n_other, n_labelled, example = one_row(con, sql)
     are_ids = 2 * n_labelled > n_other
-    con.create_function("alike", alike, ["VARCHAR"], "VARCHAR")  # type: ignore[list-item, arg-type]
-    # A call of Python for each of millions of names would take longer than all else.
+    # Python would take longer for millions of names than all else, so it gets those that SQL cannot compare.
     plain = r"regexp_full_match(name, '[!-~]+( [!-~]+)*')"
-    key = f"CASE WHEN {plain} THEN lower(name) ELSE alike(name) END" if lexicalised else "opaque"
+    key = f"CASE WHEN {plain} THEN lower(name) END" if lexicalised else "opaque"
     con.execute(
         f"""CREATE TABLE entities AS SELECT *, {key} AS key FROM (
         SELECT entity, is_id, CASE WHEN is_id THEN label ELSE entity END AS name,
@@ -80,6 +80,17 @@ def name_entities(
         FROM (SELECT *, is_wikidata OR {are_ids} OR label IS NOT NULL OR {is_address} AS is_id FROM labelled))"""
     )
     con.execute("DROP TABLE labelled")
+    if lexicalised:
+        con.execute("CREATE TABLE others (name VARCHAR, other VARCHAR)")
+        names = con.cursor().execute(
+            "SELECT DISTINCT name FROM entities WHERE key IS NULL AND name IS NOT NULL"
+        )
+        while some := names.fetchmany(_BATCH):
+            insert(con, "others", [(name, alike(name)) for (name,) in some])
+        con.execute(
+            "UPDATE entities SET key = other FROM others WHERE key IS NULL AND entities.name = others.name"
+        )
+        con.execute("DROP TABLE others")
     warnings = []
     if labels and n_other and not are_ids:
         n_named = f"{n_labelled:,}" if n_labelled else "none"
