@@ -225,7 +225,7 @@ def _parts(named: DatasetName) -> Parts:
         )
     snapshot.keep()
     try:
-        options = {**dataset.options, **table_options(snapshot.folder, dataset.options)}
+        options = {**dataset.options, **table_options(snapshot.folder, dataset.files, dataset.options)}
         # From the folder, not by name, to read the files of this commit.
         return datasets.load_dataset(str(snapshot.folder), **options)  # type: ignore[arg-type]
     except Exception as error:

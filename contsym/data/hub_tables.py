@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+_TABLE = re.compile(r"\.[ct]sv(\.\w+)?$")
+"""The end of the name of a table, which may be compressed."""
 
-def table_options(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Further options of `datasets.load_dataset` for a folder of tables; none for other files.
+
+def table_options(folder: Path, names: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Further options of `datasets.load_dataset` for a folder with files of these names; none without tables.
 
     pandas, which reads them, would take the texts NA and None for missing cells, and a bare quotation mark in a table with
     tabs for one that opens, as MultiNLI and GLUE have them. What the dataset's card says stays.
     """
+    if not any(_TABLE.search(name) for name in names):
+        return {}
     import datasets
 
     builder = datasets.load_dataset_builder(str(folder), **options)
@@ -33,6 +39,8 @@ def _has_bare_marks(paths: Iterable[str], encoding: str | None) -> bool:
     """Whether cells of tables with tabs begin with a quotation mark and end without one, where no cell has a line break."""
     is_bare = False
     for path in paths:
+        if Path(path).suffix not in (".csv", ".tsv"):
+            return False  # compressed
         with Path(path).open(encoding=encoding or "utf-8", errors="replace", newline="") as file:
             n_tabs = None
             for line in file:

@@ -327,13 +327,13 @@ def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collec
     return Collected(
         name,
         by_folder,
-        first if run.is_sweep else None,
-        failures,
-        len(planned),
-        len(done),
-        selections,
-        readings,
-        whole,
+        sweep=first if run.is_sweep else None,
+        failures=failures,
+        n_planned=len(planned),
+        n_done=len(done),
+        selections=selections,
+        readings=readings,
+        run=whole,
     )
 
 

@@ -22,7 +22,7 @@ COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
     "target of the search": lambda r: r.search.target if r.search else ABSENT,
     "step of the search": lambda r: r.search.step if r.search else ABSENT,
     "draw of the shots": lambda r: r.options.draw if _is_drawn(r) else ABSENT,
-    "label noise": lambda r: label_noise(r),
+    "label noise": lambda r: _label_noise(r),
     "pretraining": lambda r: r.pretraining,
     # Not by its name: two paths may lead to one checkpoint, and the results of both are one result.
     "encoder weights": lambda r: r.encoder_weights.sha256,
@@ -65,7 +65,7 @@ def _is_drawn(result: SeedResult) -> bool:
     return is_part and any(source.few_shot for source in result.sources.values())
 
 
-def label_noise(result: SeedResult) -> list[float]:
+def _label_noise(result: SeedResult) -> list[float]:
     """The share of flipped labels of each experience with noise: that of the run, or else its own."""
     own = [noise for each in result.experiences if (noise := each.get("label_noise")) is not None]
     given = result.options.label_noise
